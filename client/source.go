@@ -246,7 +246,7 @@ func (r *remote) get(ctx context.Context, path string, skip, limit int) (b []byt
 		}
 		part, from := resp.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-", skip)
 		if !strings.HasPrefix(part, from) || resp.Header.Get("Content-Encoding") != "" { // a range of a compressed answer has other bytes
-			return fmt.Errorf("%w: Content-Range %q was not asked for", errBody, part)
+			return fmt.Errorf("%w: a part that was not asked for: Content-Range %q, Content-Encoding %q", errBody, part, resp.Header.Get("Content-Encoding"))
 		}
 		b, err = readBody(resp, limit)
 		return err

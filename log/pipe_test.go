@@ -266,6 +266,45 @@ func TestPipeVault(t *testing.T) {
 	w.audit()
 }
 
+// TestPipeSignedTwice checks that an event that is signed and submitted again while its first envelope is
+// under way is answered with what becomes of that: where it is, or a place of its own.
+func TestPipeSignedTwice(t *testing.T) {
+	t.Parallel()
+	for _, lost := range []bool{false, true} {
+		t.Run(fmt.Sprintf("lost=%v", lost), func(t *testing.T) {
+			t.Parallel()
+			w, l := newKMSWorld(t), new(late)
+			w.wrap, w.config.Refresh = l.wrap, time.Second
+			w.start()
+			adds, release := l.hold()
+			one, two := w.signedTwice()
+			first := w.later(one)
+			l.added(t, adds+1)
+			l.mu.Lock()
+			l.onWait = func() error {
+				if l.onWait = nil; lost {
+					l.stored = nil
+				}
+				return errors.New("not integrated in time")
+			}
+			l.mu.Unlock()
+			second, third := w.later(two), w.later(w.warrant())
+			l.added(t, adds+2) // the third's, so the second was judged
+			release()
+			if a := <-first; lost != isProblem(a.err, "storage") || !lost && a.index != 1 {
+				t.Errorf("the first: %+v", a)
+			}
+			if a := <-second; a.err != nil || a.index != 1 {
+				t.Errorf("the second: %+v", a)
+			}
+			if a := <-third; lost != isProblem(a.err, "storage") {
+				t.Errorf("the third: %+v", a)
+			}
+			w.audit()
+		})
+	}
+}
+
 // TestPipeRepeats checks that an envelope that is submitted again while it is under way is logged
 // once, and that each submission is answered, even while the log shuts down. A charter ends its batch,
 // and the tree is published at that size.

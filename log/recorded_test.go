@@ -65,26 +65,34 @@ func TestStrangersSignatureBlocksNoOne(t *testing.T) {
 	w.audit()
 }
 
-// TestSignedTwice checks that an event whose key makes another signature each time, as a
-// KMS may, is answered with its first envelope, also within one batch.
-func TestSignedTwice(t *testing.T) {
-	t.Parallel()
+// newKMSWorld returns a world whose authority's key makes another signature each time.
+func newKMSWorld(t *testing.T) *world {
 	w := prepareWorld(t, 1, 1)
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	check(t, err)
 	w.authority, err = event.NewSigner(key)
 	check(t, err)
 	w.create()
-	w.start()
-	twice := func() (first, second []byte) {
-		s := newWarrant(t, origin, warrantTerms{}, w.authority)
-		first = bytesOf(t, s)
-		for second = first; bytes.Equal(first, second); second = bytesOf(t, s) {
-			s.Envelope = again(t, s.Envelope, w.authority)
-		}
-		return first, second
+	return w
+}
+
+// signedTwice returns two envelopes of a warrant.
+func (w *world) signedTwice() (first, second []byte) {
+	s := newWarrant(w.t, origin, warrantTerms{}, w.authority)
+	first = bytesOf(w.t, s)
+	for second = first; bytes.Equal(first, second); second = bytesOf(w.t, s) {
+		s.Envelope = again(w.t, s.Envelope, w.authority)
 	}
-	first, second := twice()
+	return first, second
+}
+
+// TestSignedTwice checks that an event whose key makes another signature each time, as a
+// KMS may, is answered with its first envelope, also within one batch.
+func TestSignedTwice(t *testing.T) {
+	t.Parallel()
+	w := newKMSWorld(t)
+	w.start()
+	first, second := w.signedTwice()
 	at := w.mustSequence(first)
 	resp, answer := w.post("", "application/json", second)
 	if resp.StatusCode != http.StatusOK {
@@ -95,7 +103,7 @@ func TestSignedTwice(t *testing.T) {
 	if p.Index != at || !bytes.Equal(p.Extra, entryOf(first)) {
 		t.Errorf("signed again: at %d; want %d", p.Index, at)
 	}
-	first, second = twice()
+	first, second = w.signedTwice()
 	results := w.lines(fmt.Sprintf("%s\n%s\n", first, second), "cosigned")
 	if len(results) != 2 || results[0].Error != nil || results[1].Error != nil || *results[0].Index != *results[1].Index || !results[1].Duplicate {
 		t.Errorf("in one batch: %+v", results)

@@ -387,6 +387,9 @@ func (s *sequencer) finish(ctx context.Context) {
 // answer answers the submissions of a batch.
 func (s *sequencer) answer(b *batch) {
 	for i, sub := range b.subs {
+		if sub == nil {
+			continue // it is judged again
+		}
 		a := b.answers[i]
 		sub.done <- a
 		a.duplicate = a.err == nil
@@ -399,7 +402,8 @@ func (s *sequencer) answer(b *batch) {
 
 // failed ends all batches of the pipe after an error of the first one. It reads the tree, and answers
 // the events that are in it. Unless an outcome is unknown, all others get errNotLogged, even if a rule
-// refused them: the rules saw entries that may not be in the tree. The next batch is judged again.
+// refused them: the rules saw entries that may not be in the tree. The next batch is judged again, and so
+// are events that were recorded by an entry under way.
 func (s *sequencer) failed(ctx context.Context, cause error) {
 	s.logger.Error("sequencing failed", "batches", len(s.pipe), "entries", len(s.pipe[0].in), "err", cause)
 	for _, b := range s.pipe {
@@ -416,6 +420,7 @@ func (s *sequencer) failed(ctx context.Context, cause error) {
 		s.room(ctx)
 	}
 	s.decide(err)
+	var again []*submission
 	for _, b := range s.pipe {
 		if b.err == nil || !errors.As(b.err, &step) {
 			b.err = cause
@@ -432,9 +437,12 @@ func (s *sequencer) failed(ctx context.Context, cause error) {
 				b.answers[i].err = fmt.Errorf("%w: %w", errOutcomeUnknown, b.err)
 			}
 		}
+		for i := range b.known {
+			again, b.subs[i] = append(again, b.subs[i]), nil
+		}
 		s.answer(b)
 	}
-	again := s.next.subs
+	again = append(again, s.next.subs...)
 	s.pipe, s.next, s.storing = nil, newBatch(), nil
 	for _, sub := range again {
 		delete(s.under, sub.leaf)
