@@ -36,6 +36,7 @@ type deposit struct {
 	release bool  // the vault has its notices; else its openings
 	lost    bool  // the vault has lost it, and the operator was told
 	gone    bool  // it was dropped
+	again   bool  // its first check repeats one that settled nothing
 	next    int64 // 1 more than the time of its first check; 0: it has none
 }
 
@@ -103,7 +104,7 @@ func depositOf(e *ledger.Entry) (d deposit, ok bool) {
 }
 
 // CheckIdle schedules a check now of every deposit without one: an earlier keeper took its last check, and may
-// not have finished. The entries applied since then have scheduled all other checks.
+// not have finished, or was to repeat it. The entries applied since then have scheduled all other checks.
 func (a *Agenda) CheckIdle() {
 	for d := range a.all() {
 		if d.next == 0 {
@@ -119,10 +120,19 @@ func (a *Agenda) check(at int64, index uint64) {
 	if d == nil || d.next != 0 && d.next <= at+1 {
 		return
 	}
-	d.next = at + 1
+	d.next, d.again = at+1, false
 	a.checks.Push(wakes.Wake{Time: at, Index: index})
 	if len(a.checks) > 2*(len(a.deposits)-a.gone)+1024 {
 		a.sortChecks()
+	}
+}
+
+// checkAgain schedules a check that repeats one that settled nothing, some seconds after the log's time. That
+// time may be wrong, and years ahead, so no snapshot has it: the next start checks the deposit at once.
+func (a *Agenda) checkAgain(at int64, index uint64) {
+	a.check(at, index)
+	if d := a.find(index); d != nil && d.next == at+1 {
+		d.again = true
 	}
 }
 
@@ -251,8 +261,8 @@ const depositSize = 8 + 8 + 1 + 32
 //
 //	number of anchors, number of deposits: 8 bytes each
 //	each anchor that no anchor covers: its index, 8 bytes
-//	each deposit, ascending: its index, 8 bytes; 1 more than the time of its first check, 0 for none,
-//	8 bytes; 1 for a release, else 0; 32 bytes event hash
+//	each deposit, ascending: its index, 8 bytes; 1 more than the time of its first check, 0 for none
+//	or one of checkAgain, 8 bytes; 1 for a release, else 0; 32 bytes event hash
 func (a *Agenda) SnapshotLater() (write func(io.Writer) error) {
 	now := &Agenda{anchors: slices.Clone(a.anchors), deposits: slices.Clone(a.deposits), gone: a.gone}
 	return func(w io.Writer) error {
@@ -267,8 +277,11 @@ func (a *Agenda) SnapshotLater() (write func(io.Writer) error) {
 				break
 			}
 			b = binary.BigEndian.AppendUint64(b[:0], d.index)
-			b = binary.BigEndian.AppendUint64(b, uint64(d.next))
-			kind := byte(0)
+			next, kind := uint64(d.next), byte(0)
+			if d.again {
+				next = 0
+			}
+			b = binary.BigEndian.AppendUint64(b, next)
 			if d.release {
 				kind = 1
 			}

@@ -5,12 +5,16 @@ package duty
 
 import (
 	"bytes"
+	"log/slog"
+	"path/filepath"
 	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
 
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/vault"
 )
 
 // TestAgendaEncoding checks that ReadAgenda reads what SnapshotLater writes and no byte after it, and
@@ -97,5 +101,63 @@ func TestAgendaChecks(t *testing.T) {
 	next(100, 10, 2)
 	if !a.Owes(2) || a.Owes(3) {
 		t.Error("the log owes what is deposited")
+	}
+}
+
+// toyLog is a log of one entry.
+type toyLog struct {
+	Log
+	ledger *ledger.Ledger
+	agenda *Agenda
+}
+
+func (l toyLog) Query(f func(*ledger.Ledger, *Agenda)) { f(l.ledger, l.agenda) }
+func (l toyLog) Size() uint64                          { return 1 }
+
+// TestAgendaWrongTime checks that a start retries what failed at a wrong time, years ahead, and keeps
+// the ends of seals.
+func TestAgendaWrongTime(t *testing.T) {
+	const wrong = 1 << 40
+	dir := t.TempDir()
+	cfg := vault.Config{Dir: filepath.Join(dir, "vault"), Identity: filepath.Join(dir, "vault.key")}
+	if err := vault.Create(cfg); err != nil {
+		t.Fatal(err)
+	}
+	v, err := vault.Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	a := NewAgenda()
+	for i := range uint64(4) {
+		a.deposits = append(a.deposits, deposit{index: i, hash: event.Digest{byte(i)}})
+	}
+	k := New(Config{Vault: v, Log: toyLog{ledger: ledger.New("", nil), agenda: a}, Logger: slog.New(slog.DiscardHandler)})
+	k.disclose(t.Context(), a.deposits[:1], wrong) // the vault lacks it
+	a.check(0, 1)
+	k.due(wrong) // the tree lacks it
+	a.check(100, 2)
+	k.disclose(t.Context(), a.deposits[3:], wrong)
+	a.check(100, 3)
+	var b bytes.Buffer
+	if err := a.SnapshotLater()(&b); err != nil {
+		t.Fatal(err)
+	}
+	got, err := ReadAgenda(&b, int64(b.Len()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got.CheckIdle()
+	for _, at := range []struct {
+		now  int64
+		want []uint64
+	}{{0, []uint64{0, 1}}, {99, nil}, {100, []uint64{2, 3}}} {
+		var is []uint64
+		for _, d := range got.next(at.now, Window) {
+			is = append(is, d.index)
+		}
+		if !slices.Equal(is, at.want) {
+			t.Errorf("at %d: deposits %d; want %d", at.now, is, at.want)
+		}
 	}
 }

@@ -43,9 +43,9 @@ func New(cfg Config) *Keeper {
 	return k
 }
 
-// checkAt schedules a check of a deposit at a witnessed time.
-func (k *Keeper) checkAt(at int64, index uint64) {
-	k.Log.Query(func(_ *ledger.Ledger, a *Agenda) { a.check(at, index) })
+// retry schedules another check of a deposit whose disclosure failed at a witnessed time.
+func (k *Keeper) retry(now int64, index uint64) {
+	k.Log.Query(func(_ *ledger.Ledger, a *Agenda) { a.checkAgain(now+retry, index) })
 }
 
 // Clean drops from the vault the records of events that were never logged, and from the
@@ -199,7 +199,7 @@ func (k *Keeper) tend(ctx context.Context, h *Head, changed <-chan struct{}) {
 	for i, until := range k.waiting {
 		if until <= h.Time {
 			delete(k.waiting, i)
-			k.checkAt(0, i)
+			k.Log.Query(func(_ *ledger.Ledger, a *Agenda) { a.check(0, i) })
 		}
 	}
 }
@@ -213,7 +213,7 @@ func (k *Keeper) due(now int64) (due []deposit, more bool) {
 		for _, d := range deposits {
 			if d.index >= k.Log.Size() {
 				// The ledger has it, and the tree may never have it.
-				a.check(now+1, d.index)
+				a.checkAgain(now+1, d.index)
 				continue
 			}
 			switch state, until := l.Disclosable(d.index, time.Unix(now, 0)); state {
@@ -230,7 +230,7 @@ func (k *Keeper) due(now int64) (due []deposit, more bool) {
 				if end := k.patience(until.Unix(), l.Charter().Profile.DisclosureGrace); end > now {
 					k.waiting[d.index] = end
 				} else if k.Signer == nil {
-					a.check(now+retry, d.index)
+					a.checkAgain(now+retry, d.index)
 				} else {
 					due = append(due, d)
 				}
@@ -384,13 +384,13 @@ func (k *Keeper) disclose(ctx context.Context, due []deposit, now int64) {
 		r := have[d.hash]
 		if r == nil {
 			k.lose(d, lost)
-			k.checkAt(now+retry, d.index)
+			k.retry(now, d.index)
 			continue
 		}
 		var err error
 		if waits[i], err = k.open(ctx, d, r, now); err != nil {
 			k.report("disclosure", err)
-			k.checkAt(now+retry, d.index)
+			k.retry(now, d.index)
 		}
 	}
 	for i := range due {
@@ -398,11 +398,11 @@ func (k *Keeper) disclose(ctx context.Context, due []deposit, now int64) {
 			err := wait()
 			if errors.Is(err, ErrOpened) { // by another, or by this log before a crash
 				err = nil
-				k.checkAt(now+retry, due[i].index)
+				k.retry(now, due[i].index)
 			}
 			k.report("disclosure", err)
 			if err != nil {
-				k.checkAt(now+retry, due[i].index)
+				k.retry(now, due[i].index)
 			}
 		}
 	}
