@@ -6,6 +6,7 @@ package ledger
 import (
 	"bytes"
 	"cmp"
+	"fmt"
 	"math"
 	"slices"
 )
@@ -64,7 +65,9 @@ func (s *store) find(index uint64) (p, i int, ok bool) {
 func (s *store) decode(p *part, r *record) *item {
 	c := &codec{b: p.text[r.off : r.off+r.size], reading: true, names: &s.names}
 	it := new(item)
-	c.item(it)
+	if c.item(it); c.err != nil { // an item of zeros would have no duties
+		panic(fmt.Sprintf("ledger: the store's own bytes of entry %d can't be read: %v", r.index, c.err))
+	}
 	if it.warrant != nil {
 		it.warrant.open = int(r.open)
 	}

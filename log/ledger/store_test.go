@@ -5,8 +5,10 @@ package ledger
 
 import (
 	"bytes"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -117,4 +119,28 @@ func TestStore(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestStoreDamage checks that the store panics if it can't read its own bytes: an item of zeros would have
+// no duties.
+func TestStoreDamage(t *testing.T) {
+	s := &New(testLog, nil).open
+	s.late = func(*item) int64 { return 0 }
+	s.add(&item{index: 1, kind: event.TypeWarrant, warrant: new(warrant)})
+	s.freeze()
+	s.parts[0].records[0].size--
+	for name, read := range map[string]func(){
+		"get":  func() { s.get(1) },
+		"peek": func() { s.peek(1) },
+		"all":  func() { s.all(func(*item) {}) },
+	} {
+		func() {
+			defer func() {
+				if text := fmt.Sprint(recover()); !strings.HasPrefix(text, "ledger: the store's own bytes of entry 1 can't be read: ") {
+					t.Errorf("%s panics with %q", name, text)
+				}
+			}()
+			read()
+		}()
+	}
 }
