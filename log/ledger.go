@@ -424,6 +424,15 @@ func (v *view) reachKeys(size uint64) []string {
 	return v.logKeys(size)
 }
 
+// amended returns whether a head of size to must meet the policies of several charters, if the last
+// published head has size from: an amendment lies between.
+func (v *view) amended(from, to uint64) bool {
+	if v.recovery != nil && v.recovery.Index >= to {
+		return false // the next head has the recovery too
+	}
+	return len(v.policies(from, to)) > 1
+}
+
 // ours returns whether a head that a witness shows is evidence against this log. A key in
 // force signed it, so a copy of this log is at work; or it met the policy that the tree
 // has at its size. A key that an amendment has replaced proves nothing by itself: a thief

@@ -157,13 +157,13 @@ func open(ctx context.Context, cfg Config, caches *state.Dir, followed func() *l
 
 // assemble makes the parts from what was read of the tree.
 func (l *Log) assemble(ctx context.Context, w *loaded, head *chain.Head) (err error) {
-	clock := &cosign.Clock{Logger: l.cfg.Logger}
+	clock, opened := &cosign.Clock{Logger: l.cfg.Logger}, *l.ledger.edge.Load()
 	if l.cfg.Recovery != nil {
 		if err := w.takeOver(ctx, &l.cfg, head, clock); err != nil {
 			return fmt.Errorf("the recovery: %w", err)
 		}
 	}
-	if l.publisher, err = newPublisher(ctx, l.cfg, head, l.ledger, clock, l.status, l.metrics); err != nil {
+	if l.publisher, err = newPublisher(ctx, l.cfg, head, l.ledger, opened, clock, l.status, l.metrics); err != nil {
 		return err
 	}
 	if l.rounds, err = newRounds(ctx, l.cfg, l.publisher); err != nil {

@@ -66,12 +66,14 @@ func (p *publication) size() uint64 {
 	return p.checkpoint.Size
 }
 
-func newPublisher(ctx context.Context, cfg Config, h *chain.Head, ll *liveLedger, c *cosign.Clock, s *status, m *logMetrics) (*publisher, error) {
-	p := &publisher{
+// newPublisher makes a publisher. opened is the edge of the tree before this process added entries.
+func newPublisher(ctx context.Context, cfg Config, h *chain.Head, ll *liveLedger, opened chain.Edge, c *cosign.Clock, s *status, m *logMetrics) (*publisher, error) {
+	var p *publisher
+	p = &publisher{
 		cfg: cfg, head: h, ledger: ll, prover: ll.pages.Prover, clock: c, status: s, metrics: m, logger: cfg.Logger,
 		witnesses: cosign.New(cosign.Config{
 			Policy: cfg.Policy, HTTP: cfg.HTTP, Prover: ll.pages.Prover, Store: cfg.State, Observe: m.witness, Logger: cfg.Logger,
-			Edge: func() chain.Edge { return *ll.edge.Load() },
+			Contains: func(ctx context.Context, cp *tlog.Checkpoint) error { return p.contains(ctx, opened, cp) },
 		}),
 		grew: make(chan struct{}, 1), done: make(chan struct{}), changed: make(chan struct{}),
 	}
@@ -170,15 +172,6 @@ func (p *publisher) run(ctx context.Context) {
 	for failures := 0; ; {
 		began := time.Now()
 		p.last = p.round(ctx)
-		if later, ok := errors.AsType[*cosign.LaterError](p.last); ok {
-			err := p.reach(ctx, later)
-			if err == nil && p.hearWitnesses(ctx) {
-				continue
-			} else if err == nil {
-				return
-			}
-			p.last = err
-		}
 		if ctx.Err() != nil || !p.report(p.last) {
 			return
 		}
@@ -232,13 +225,34 @@ func (p *publisher) hearWitnesses(ctx context.Context) bool {
 	}
 }
 
-// reach records a later head that this log signed and that its tree contains: the state was lost
-// or is old. hearWitnesses then asks for a head that is later still.
+// contains returns nil if a later head, which this log signed, is that of the tree as it was opened: the
+// state was lost or is old. It returns [ErrLogBehind] if the tree has fewer entries or others. So a copy of
+// a log that is at work does not go on: that log signs heads of entries that came since. It also returns
+// ErrLogBehind if an amendment lies between, since the next head would have to meet the policies of both
+// charters. Any other error says that the tree can't be read.
+func (p *publisher) contains(ctx context.Context, opened chain.Edge, cp *tlog.Checkpoint) error {
+	if cp.Size > opened.Size || p.ledger.view.Load().amended(p.from(), cp.Size) {
+		return ErrLogBehind
+	}
+	root, err := chain.ProvenRoot(ctx, p.prover, cp.Size, opened)
+	if err != nil {
+		return chain.TreeError(err)
+	}
+	if root != cp.Root {
+		return ErrLogBehind
+	}
+	return nil
+}
+
+// reach records a later head that contains has found in the tree. hearWitnesses then asks for one that
+// is later still. Nothing is served until the next publication: what was published last is older than
+// what a witness has.
 func (p *publisher) reach(ctx context.Context, later *cosign.LaterError) error {
 	v, size := p.ledger.view.Load(), later.Head.Size
 	if err := p.head.Reach(ctx, later.Head, v.reachKeys(size), p.clock.Now()); err != nil {
 		return fmt.Errorf("%v: %w", later, err)
 	}
+	p.published.Store(nil)
 	p.logger.Warn("the recorded head was an old one; going on from a later head, which the tree contains", "witness", later.Witness, "size", size)
 	p.setDemand(v, v.hearing(size))
 	return p.demand.Reachable(len(p.cfg.Keys))

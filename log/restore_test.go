@@ -24,6 +24,7 @@ import (
 	"github.com/vasistas/vasistas/internal/durable/durabletest"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log"
+	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/recover"
 	"github.com/vasistas/vasistas/log/tesserax"
 	"github.com/vasistas/vasistas/log/tlog"
@@ -397,6 +398,27 @@ func TestLaterHead(t *testing.T) {
 		check(t, err)
 		w.goesOn()
 	})
+	t.Run("an amendment between", func(t *testing.T) {
+		t.Parallel()
+		w := whole.clone(t, 2)
+		w.start()
+		w.append(w.amendment(2, referTo(0, w.founding), func(*event.Charter) {}).Bytes())
+		w.append(w.warrant())
+		copy := w.mirror()
+		w.stop()
+		copyDir(t, filepath.Join(s.backup, "state"), w.state())
+		w.mustOpen()
+		eventually(t, func() error {
+			if err := w.log.Err(); !errors.Is(err, log.ErrLogBehind) {
+				return fmt.Errorf("the log says %w", err)
+			}
+			return nil
+		})
+		w.stop()
+		_, err := w.recover(client.Dir(copy))
+		check(t, err)
+		w.goesOn()
+	})
 	t.Run("another tree", func(t *testing.T) {
 		t.Parallel()
 		// A copy of the log as it was at 280 went its own way.
@@ -412,7 +434,7 @@ func TestLaterHead(t *testing.T) {
 		check(t, errors.Join(err, engine.Close(t.Context())))
 		fork.mustOpen()
 		eventually(t, func() error {
-			if err := fork.log.Err(); !errors.Is(err, log.ErrForked) {
+			if err := fork.log.Err(); !errors.Is(err, log.ErrLogBehind) {
 				return fmt.Errorf("the log says %w", err)
 			}
 			return nil

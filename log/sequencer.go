@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -283,7 +284,8 @@ func (s *sequencer) judge(ctx context.Context, sub *submission) {
 
 // launch starts a goroutine that stores the next batch and waits until it is in the tree.
 func (s *sequencer) launch(ctx context.Context) {
-	b, check := s.next, len(s.pipe) == 0
+	b := s.next
+	check := !slices.ContainsFunc(s.pipe, func(before *batch) bool { return len(before.in) > 0 })
 	b.began, b.first = time.Now(), s.tree.Size()
 	for _, before := range s.pipe {
 		b.first += uint64(len(before.in))

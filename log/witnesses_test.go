@@ -17,7 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/durable/durabletest"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/tesserax"
@@ -252,21 +251,17 @@ func TestWitnessEvidence(t *testing.T) {
 	}
 }
 
-// TestWitnessLater checks that a running log goes on from a later head that it signed and a
-// witness shows, if the log's tree contains that head.
+// TestWitnessLater checks that a log stops if a witness shows a later head whose entries came since
+// the log was opened: another instance signed it, from a copy of the state.
 func TestWitnessLater(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 2, 3)
 	w.start()
 	w.append(w.warrant())
-	asked, grown, reached := make(chan struct{}, 10), make(chan struct{}), make(chan struct{})
+	asked, grown := make(chan struct{}, 10), make(chan struct{})
 	var later []byte
-	slow := func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
-		<-reached
-		w.WriteHeader(503)
-	}
-	w.witnesses[0].answer(slow)
-	w.witnesses[1].answer(slow)
+	w.witnesses[0].answer(down)
+	w.witnesses[1].answer(down)
 	w.witnesses[2].answer(func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
 		if r.Method == http.MethodGet {
 			w.Write(later)
@@ -290,22 +285,11 @@ func TestWitnessLater(t *testing.T) {
 	later = (&tlog.Checkpoint{Head: head, Signatures: []tlog.Signature{sig}}).Bytes()
 	close(grown)
 	eventually(t, func() error {
-		cp, err := tlog.ParseCheckpoint(durabletest.Value(t, filepath.Join(w.state(), "head")))
-		if err != nil || cp.Size != 4 || cp.Root != head.Root {
-			return fmt.Errorf("recorded: %+v %w", cp, err)
+		if err := w.log.Err(); !errors.Is(err, log.ErrLogBehind) {
+			return fmt.Errorf("the log says %w", err)
 		}
 		return nil
 	})
-	if n := failedRounds(w.log); n > 0 {
-		t.Errorf("%v rounds have failed", n)
-	}
-	close(reached)
-	for _, s := range w.witnesses {
-		s.answer(nil)
-	}
-	w.published(4)
-	w.append(w.warrant())
-	w.audit()
 }
 
 // TestWitnessDamage checks that a log with a damaged tile takes no head of its own for

@@ -38,9 +38,9 @@ type Config struct {
 	HTTP   *http.Client
 	Prover *prover.Prover
 	Store  state.Store // keeps evidence
-	// Edge returns the edge of the log's own tree, which may be ahead of the heads. Any
-	// goroutine may call it.
-	Edge func() chain.Edge
+	// Contains returns nil if the log may go on from a head that is later than its recorded one, and
+	// [chain.ErrLogBehind] if not. With any other error, the log must sign nothing until it is known.
+	Contains func(ctx context.Context, cp *tlog.Checkpoint) error
 	// Observe is called with the outcome of each request.
 	Observe func(witness string, err error)
 	Logger  *slog.Logger
@@ -253,19 +253,15 @@ func (w *Witnesses) conflict(ctx context.Context, head *tlog.Head, a answer) err
 	if cp.Origin != head.Origin || !w.ours(cp) {
 		return warn("shows one that this log did not sign", nil)
 	}
-	later, edge := cp.Size > head.Size, chain.EdgeOf(head)
-	if later {
-		edge = w.Edge()
-	}
 	reason := chain.ErrForked
-	if cp.Size > edge.Size {
-		reason = chain.ErrLogBehind
-	} else if root, err := chain.ProvenRoot(ctx, w.Prover, cp.Size, edge); err != nil && later {
-		return chain.TreeError(err) // this log signed cp, so it must sign nothing until it has read its tree at that size
-	} else if err != nil {
+	if cp.Size > head.Size {
+		if reason = w.Contains(ctx, cp); reason == nil {
+			reason = &LaterError{cp, a.witness.name}
+		} else if !errors.Is(reason, chain.ErrLogBehind) {
+			return reason
+		}
+	} else if root, err := chain.ProvenRoot(ctx, w.Prover, cp.Size, chain.EdgeOf(head)); err != nil {
 		return warn("whether it is right can't be told from this tree", err)
-	} else if root == cp.Root && later {
-		return &LaterError{cp, a.witness.name}
 	} else if root == cp.Root {
 		return warn("shows one that this log's extends", nil)
 	}
