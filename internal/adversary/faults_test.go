@@ -32,7 +32,7 @@ var faults = []fault{
 	{"any proof is one", "witness/decide.go",
 		"if size > 0 && tiles", `if size > 0 && !fault("any proof is one") && tiles`, "fork", "2: the witness", 2},
 	{"signed before it is durable", "witness/store.go",
-		"err = s.write(next.record())", `if !fault("signed before it is durable") { err = s.write(next.record()) }`, "show", "3: the witness", 1},
+		"err = s.write(next.record(), sign)", `if !fault("signed before it is durable") { err = s.write(next.record(), sign) } else if sign != nil { sign() }`, "show", "3: the witness", 1},
 	{"a release need not be logged", "client/gate/release.go",
 		"index := c.access.Index()\n\tvar last", `if fault("a release need not be logged") { return nil }
 		index := c.access.Index()
