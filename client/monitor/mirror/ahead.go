@@ -12,21 +12,30 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// coming is the head up to which an Update copies entries. It lets them be read before they are durable.
+// coming is the head up to which an Update copies entries. It lets them be read before they are durable. It reads no
+// source: a source that serves the Update wrong is blamed for what the Update alone has read.
 type coming struct {
 	*tlog.Checkpoint
-	tree  *client.Tree  // verified under the head
+	tree  *client.Tree // verified under the head; it reads tiles from the copy and from files
+	disk  client.Source
 	ended chan struct{} // closed once the Update has ended
 
-	mu      sync.Mutex
-	bundles map[uint64][]byte // by index: verified bundles, some not yet on disk
-	next    uint64            // each bundle below is in bundles or on disk
-	more    chan struct{}     // closed when next grows
+	mu    sync.Mutex
+	files map[tlog.Tile][]byte // verified tiles and bundles that may not be on disk yet
+	next  uint64               // each bundle below, and each full tile above these, is in files or on disk
+	more  chan struct{}        // closed when next grows
 }
 
-func newComing(to *tlog.Checkpoint, tree *client.Tree, from uint64) *coming {
-	return &coming{Checkpoint: to, tree: tree, next: from / tlog.TileWidth, bundles: make(map[uint64][]byte),
+// newComing returns the head to, of a tree that the Update of a copy of size from has verified.
+func (m *Mirror) newComing(to *tlog.Checkpoint, tree *client.Tree, from uint64) (*coming, error) {
+	c := &coming{Checkpoint: to, disk: m.copied, next: from / tlog.TileWidth, files: make(map[tlog.Tile][]byte),
 		ended: make(chan struct{}), more: make(chan struct{})}
+	over, err := client.New(client.Config{Source: c, Policy: m.c.Policy, Origin: m.c.Origin})
+	if err != nil {
+		return nil, err
+	}
+	c.tree = tree.Clone(over)
+	return c, nil
 }
 
 // arrive makes c the head that is coming, and ends the last one. nil: no Update is under way.
@@ -39,41 +48,60 @@ func (m *Mirror) arrive(c *coming) {
 	}
 }
 
-// add adds a verified bundle. It ignores a tile of hashes, which can be read from the tree.
+// add adds a verified tile or bundle. The full tiles above a bundle come before it.
 func (c *coming) add(t tlog.Tile, b []byte) {
-	if t.Level != tlog.Entries {
-		return
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.bundles[t.Index] = b
-	if t.Index >= c.next {
+	c.files[t] = b
+	if t.Level == tlog.Entries && t.Index >= c.next {
 		c.next = t.Index + 1
 		close(c.more)
 		c.more = make(chan struct{})
 	}
 }
 
-// wrote forgets the bundles among files, which are on disk.
+// wrote forgets files that are on disk.
 func (c *coming) wrote(files []file) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, f := range files {
-		if f.tile.Level == tlog.Entries {
-			delete(c.bundles, f.tile.Index)
-		}
+		delete(c.files, f.tile)
 	}
 }
 
-// bundle returns a bundle that is in memory. If the bundle was not copied yet, wait is closed when another one is.
-// If both results are nil, the bundle is on disk.
-func (c *coming) bundle(index uint64) (b []byte, wait <-chan struct{}) {
+// file returns a bundle or a full tile that is in memory. If it was not copied yet, wait is closed when another
+// bundle is. If both results are nil, it is on disk.
+func (c *coming) file(t tlog.Tile) (b []byte, wait <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if b = c.bundles[index]; b == nil && index >= c.next {
+	end := (t.Index + 1) << (8 * max(t.Level, 0)) // of the bundles below it
+	if b = c.files[t]; b == nil && end > c.next {
 		wait = c.more
 	}
 	return b, wait
+}
+
+// ReadCheckpoint is not used.
+func (c *coming) ReadCheckpoint(context.Context) ([]byte, error) { return c.Bytes(), nil }
+
+// ReadTile reads a bundle or a full tile, once it is copied.
+func (c *coming) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
+	for {
+		b, wait := c.file(t)
+		switch {
+		case b != nil:
+			return b, nil
+		case wait == nil:
+			return c.disk.ReadTile(ctx, t)
+		}
+		select {
+		case <-wait:
+		case <-c.ended:
+			return nil, fmt.Errorf("the update has ended without %s", t.Path())
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
 }
 
 // Coming returns the verified head up to which an Update is copying entries; nil if no Update is.
@@ -114,25 +142,21 @@ func (a ahead) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 		if c == nil || !t.In(c.Size) {
 			return a.reader.ReadTile(ctx, t)
 		}
-		if t.Level != tlog.Entries {
-			return c.tree.ReadTile(ctx, t)
-		}
-		b, wait := c.bundle(t.Index)
-		switch {
-		case b != nil:
-			return t.Cut(b)
-		case wait == nil:
-			b, err := a.m.copied.ReadTile(ctx, whole(t, c.Size))
-			if err != nil {
-				return nil, err
-			}
-			return t.Cut(b)
-		}
-		select {
-		case <-wait:
-		case <-c.ended:
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+		b, err := c.read(ctx, t)
+		if err == nil || a.m.coming.Load() == c {
+			return b, err
 		}
 	}
+}
+
+// read reads a tile or bundle of any width.
+func (c *coming) read(ctx context.Context, t tlog.Tile) ([]byte, error) {
+	if t.Level != tlog.Entries {
+		return c.tree.ReadTile(ctx, t) // it knows the right edge, and what the Update has just verified
+	}
+	b, err := c.ReadTile(ctx, whole(t, c.Size))
+	if err != nil {
+		return nil, err
+	}
+	return t.Cut(b)
 }

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/vasistas/vasistas/client/monitor/mirror"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/durable/durabletest"
+	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -67,6 +69,63 @@ func TestAhead(t *testing.T) {
 		update(t, m, 700)
 		if m.Coming() != nil {
 			t.Error("a head is coming after the update")
+		}
+	}
+}
+
+// wrongTiles is a source whose full tiles of leaf hashes are wrong. It counts the other full tiles that are read.
+type wrongTiles struct{ counted }
+
+func (s *wrongTiles) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
+	b, err := s.counted.ReadTile(ctx, t)
+	if err == nil && t.Level == 0 && t.Width == tlog.TileWidth {
+		b[0] ^= 1
+	}
+	return b, err
+}
+
+// TestAheadAsksNoSource: what is read ahead comes from the update's memory and from the copy. A source is asked for
+// nothing, so none is blamed for what another has served.
+func TestAheadAsksNoSource(t *testing.T) {
+	l := newFileLog(t)
+	l.grow(66_000)
+	dir := t.TempDir()
+	wrong := &wrongTiles{counted{Source: client.Dir(l.Dir)}}
+	m := open(t, mirror.Config{Dir: dir, Sources: []mirror.Source{{Name: "log", Source: wrong}}, Policy: l.policy(),
+		Warn: func(err error) { t.Errorf("a warning: %v", err) }})
+	goOn := make(chan struct{})
+	durabletest.Inject(t, dir, func(op durable.Op, _ string) error {
+		if op == (durable.Op{Step: durable.Sync}) {
+			<-goOn
+		}
+		return nil
+	})
+	verified := make(chan func() error, 1)
+	go func() { verified <- m.Begin(t.Context()) }()
+	for m.Coming() == nil {
+		<-m.Moved()
+	}
+	for _, tile := range []tlog.Tile{{Level: tlog.Entries, Index: 100, Width: 256}, // the others' hashes are no longer cached then
+		{Level: 0, Index: 0, Width: 256}, {Level: 0, Index: 5, Width: 256}, {Level: 0, Index: 63, Width: 7}, {Level: 1, Index: 0, Width: 256}, {Level: 1, Index: 1, Width: 1}} {
+		want, err := client.Dir(l.Dir).ReadTile(t.Context(), tlog.Tile{Level: tile.Level, Index: tile.Index, Width: tiles.Width(max(tile.Level, 0), tile.Index, 66_000)})
+		check(t, err)
+		want, err = tile.Cut(want)
+		check(t, err)
+		if got, err := m.Ahead().ReadTile(t.Context(), tile); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s ahead: %d bytes, %v", tile.Path(), len(got), err)
+		}
+	}
+	late := make(chan error, 1)
+	go func() {
+		_, err := m.Ahead().ReadTile(t.Context(), tlog.Tile{Level: 0, Index: 200, Width: 256}) // not copied yet
+		late <- err
+	}()
+	close(goOn)
+	check(t, (<-verified)())
+	check(t, <-late)
+	for _, name := range wrong.names() {
+		if strings.HasPrefix(name, "tile/0/") {
+			t.Errorf("the source was asked for %s", name)
 		}
 	}
 }

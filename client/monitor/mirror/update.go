@@ -138,7 +138,10 @@ func (m *Mirror) advance(ctx context.Context, tree *client.Tree, to *tlog.Checkp
 	if m.batch == nil {
 		m.batch = durable.NewBatch(m.c.Dir)
 	}
-	w := &writer{m: m, batch: m.batch, to: newComing(to, tree, edge.Size())}
+	w := &writer{m: m, batch: m.batch}
+	if w.to, err = m.newComing(to, tree, edge.Size()); err != nil {
+		return nil, err
+	}
 	m.arrive(w.to)
 	next, err := m.copyEntries(ctx, tree, edge, to, w)
 	if err == nil {
