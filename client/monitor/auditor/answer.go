@@ -93,15 +93,10 @@ func (a *Auditor) add(ctx context.Context, r *tlog.AddCheckpoint) ([]byte, error
 		a.told.Cosigned(a.cfg.Logger, &head.Head, a.last.Load().Time)
 		return tlog.SignatureLines(ours), nil
 	}
-	waiting, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	copying := make(chan func() error, 1)
-	go func() { copying <- a.begin(waiting, head.Size) }() // the copy will soon need this head anyway
 	said, err := a.consult(ctx, head)
 	if err != nil {
 		return nil, err
 	}
-	said.copied = <-copying
 	err = a.enter(ctx, head.Size, func() (err error) {
 		ours, err = a.cosign(ctx, r, head, said)
 		return err
@@ -200,18 +195,21 @@ func (a *Auditor) repeat(r *tlog.AddCheckpoint, head *tlog.Checkpoint) (last *re
 type said struct {
 	note    *tlog.Checkpoint // the named head
 	audited *tlog.Checkpoint // nil: none is shown
-	copied  func() error     // waits for an update of the copy
+	copying *update          // of the copy, with verified entries; nil: the copy has the head
 }
 
-// consult asks the log whether it names this head, and what it shows as audited. The caller must
-// not have the lock: a stranger's requests would keep it for as long as the log takes.
+// consult asks the log whether it names this head, and what it shows as audited. From the log's first
+// answer on the copy is being updated. The caller must not have the lock: a stranger's requests would
+// keep it for as long as the log takes.
 func (a *Auditor) consult(ctx context.Context, head *tlog.Checkpoint) (s said, err error) {
 	if s.note, err = a.namedNote(ctx, head); err != nil {
 		return s, err
 	}
+	s.copying = a.join(head.Size)
 	if s.audited, err = fetchAudited(ctx, a.log.Load()); err != nil {
 		return s, refuse(codeNotReady, "%w", err)
 	}
+	s.copying.waitVerified(ctx)
 	return s, nil
 }
 

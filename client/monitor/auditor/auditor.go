@@ -187,9 +187,10 @@ type Auditor struct {
 	stop    context.CancelFunc
 	done    sync.WaitGroup
 
-	mu     sync.Mutex
-	lately error        // of the last look at the log
-	round  *round.Round // the last one read; nil: none
+	mu       sync.Mutex
+	lately   error        // of the last look at the log
+	round    *round.Round // the last one read; nil: none
+	updating *update      // of the copy, for requests; nil: none is under way
 }
 
 // Files of an auditor's state directory.

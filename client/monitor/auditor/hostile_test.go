@@ -5,6 +5,7 @@ package auditor_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -13,8 +14,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/client/monitor/mirror"
 	"github.com/vasistas/vasistas/internal/world"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // TestStrangers: requests for a head that the log does not name do not keep the auditor from the
@@ -72,6 +76,84 @@ func TestStrangers(t *testing.T) {
 	if s := a.Running.Status(); s.Size != named.Size {
 		t.Errorf("strangers moved the auditor to size %d", s.Size)
 	}
+	if h := a.Running.Copy().Head(); h.Size != named.Size {
+		t.Errorf("strangers moved the copy to size %d", h.Size)
+	}
+}
+
+// TestStrangerLeaves: a stranger who asks for the named head and leaves does not end the update of the copy. The next
+// request joins it.
+func TestStrangerLeaves(t *testing.T) {
+	w := newTestbed(t, 1, nil)
+	a := w.Auditors[0]
+	a.Config.Poll = time.Hour
+	held := &heldSource{Source: w.client.Source(), reading: make(chan struct{}, 100), goOn: make(chan struct{})}
+	a.Config.Sources = []mirror.Source{{Name: "log", Source: held}}
+	w.run(a)
+	w.grow(1)
+	first := w.head()
+	w.name(first)
+	_, err := w.ask(a, first).cosigned(first)
+	check(t, err)
+	w.grow(1)
+	cp := w.head()
+	w.name(cp)
+	body := w.request(first.Size, cp)
+	heads := held.heads.Load()
+	held.on.Store(true)
+
+	ctx, leave := context.WithCancel(t.Context())
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, a.URL+"/add-checkpoint", bytes.NewReader(body))
+	check(t, err)
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		if resp, err := http.DefaultClient.Do(r); err == nil {
+			resp.Body.Close()
+		}
+	}()
+	<-held.reading
+	leave()
+	<-gone
+	answered := make(chan *answer, 1)
+	go func() { answered <- w.post(a, body) }()
+	select {
+	case <-held.reading:
+		t.Error("the update began again")
+	case <-time.After(300 * time.Millisecond):
+	}
+	held.on.Store(false)
+	close(held.goOn)
+	_, err = (<-answered).cosigned(cp)
+	check(t, err)
+	if n := held.heads.Load() - heads; n != 1 {
+		t.Errorf("the source was asked %d times for its head", n)
+	}
+}
+
+// heldSource holds the reads of bundles while it is on.
+type heldSource struct {
+	client.Source
+	on            atomic.Bool
+	heads         atomic.Int32
+	reading, goOn chan struct{}
+}
+
+func (s *heldSource) ReadCheckpoint(ctx context.Context) ([]byte, error) {
+	s.heads.Add(1)
+	return s.Source.ReadCheckpoint(ctx)
+}
+
+func (s *heldSource) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
+	if s.on.Load() {
+		s.reading <- struct{}{}
+		select {
+		case <-s.goOn:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return s.Source.ReadTile(ctx, t)
 }
 
 // TestHeldAge: the auditor holds no event of an authority that the log's admission refuses for the

@@ -86,26 +86,79 @@ func (a *Auditor) keepCopy(ctx context.Context) {
 	})
 }
 
-// begin begins to update the copy, if the copy is smaller than size. copied waits until the update is durable.
-func (a *Auditor) begin(ctx context.Context, size uint64) (copied func() error) {
-	none := func() error { return nil }
-	if a.copied() >= size {
-		return none
-	}
-	if !a.decided.Load() {
-		return func() error { return errNoPolicy }
-	}
-	durable := a.stored.Begin(ctx)
-	return func() error {
-		if err := durable(); err != nil {
-			return fmt.Errorf("the copy of the log: %w", err)
-		}
+// update is an update of the copy that requests wait for.
+type update struct {
+	verified chan struct{} // closed once its entries are verified, or it failed
+	ended    chan struct{} // closed once they are durable, or it failed
+	err      error         // why it failed; set before ended is closed
+}
+
+// join begins to update the copy, if the copy is smaller than size. It joins the update that another
+// request has begun. The end of a request ends no update: a stranger may end requests at any time.
+func (a *Auditor) join(size uint64) *update {
+	if a.copied() >= size || !a.decided.Load() {
 		return nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.updating != nil {
+		return a.updating
+	}
+	u := &update{verified: make(chan struct{}), ended: make(chan struct{})}
+	a.updating = u
+	a.done.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		durable := a.stored.Begin(ctx)
+		close(u.verified)
+		u.err = durable()
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.updating = nil
+		close(u.ended)
+	})
+	return u
+}
+
+// waitVerified waits until the entries of u are verified, but not long. nil has none.
+func (u *update) waitVerified(ctx context.Context) {
+	if u == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	select {
+	case <-u.verified:
+	case <-ctx.Done():
+	}
+}
+
+// wait waits until the entries of u are durable. nil has none.
+func (u *update) wait(ctx context.Context) error {
+	if u == nil {
+		return nil
+	}
+	select {
+	case <-u.ended:
+		return u.err
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 
 // catchUp updates the copy, if the copy is smaller than size.
-func (a *Auditor) catchUp(ctx context.Context, size uint64) error { return a.begin(ctx, size)() }
+func (a *Auditor) catchUp(ctx context.Context, size uint64) error {
+	if a.copied() >= size {
+		return nil
+	}
+	if !a.decided.Load() {
+		return errNoPolicy
+	}
+	if _, err := a.stored.Update(ctx); err != nil {
+		return fmt.Errorf("the copy of the log: %w", err)
+	}
+	return nil
+}
 
 // copied returns the size of the copy.
 func (a *Auditor) copied() uint64 {
@@ -119,8 +172,10 @@ func (a *Auditor) copied() uint64 {
 func (a *Auditor) checkStored(ctx context.Context, log said) error {
 	within, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	// The policy that lets the copy take the head may be that of an entry just applied.
-	late := cmp.Or(log.copied(), a.catchUp(within, log.note.Size))
+	late := log.copying.wait(within)
+	// The update may have begun before the log published the head, or before an entry was applied
+	// whose policy lets the copy take the head.
+	late = cmp.Or(late, a.join(log.note.Size).wait(within))
 	if err := a.stored.Holds(ctx, &log.note.Head); err != nil {
 		return refuse(codeNotReady, "the copy of the log: %w", cmp.Or(late, err))
 	}
