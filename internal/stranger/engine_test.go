@@ -61,6 +61,8 @@ func (m *memory) ReadTile(_ context.Context, t formats.Tile) ([]byte, error) {
 	return bundle, nil
 }
 
+func (m *memory) Wait(context.Context, uint64) error { return nil }
+
 func (m *memory) Show(context.Context, uint64) error { return nil }
 
 func (m *memory) Close(context.Context) error { return nil }
