@@ -4,6 +4,7 @@
 package trillianx_test
 
 import (
+	"context"
 	"log/slog"
 	"path/filepath"
 	"testing"
@@ -54,6 +55,14 @@ func (p *place) open(t testing.TB) *trillianx.Engine {
 	return e
 }
 
+// add adds entries, and waits until they are in the tree.
+func add(ctx context.Context, e log.Engine, entries [][]byte) (first uint64, err error) {
+	if first, err = e.Add(ctx, entries); err == nil {
+		err = e.Wait(ctx, first+uint64(len(entries)))
+	}
+	return first, err
+}
+
 // eventually polls until f returns nil.
 func eventually(t testing.TB, f func() error) {
 	t.Helper()
@@ -82,7 +91,7 @@ func TestTrillian(t *testing.T) {
 	})
 	for name, test := range map[string]func(*testing.T, *trilliantest.Trillian){
 		"Lies": testLies, "LongLies": testLongLies, "LostAnswers": testLostAnswers, "Writers": testWriters,
-		"TileFaults": testTileFaults, "OtherTiles": testOtherTiles,
+		"Pipe": testPipe, "Show": testShow, "TileFaults": testTileFaults, "OtherTiles": testOtherTiles,
 		"Unread":       func(t *testing.T, tr *trilliantest.Trillian) { testUnread(t, tr, db) },
 		"UnreadLost":   func(t *testing.T, tr *trilliantest.Trillian) { testUnreadLost(t, tr, db) },
 		"UnreadOutage": func(t *testing.T, tr *trilliantest.Trillian) { testUnreadOutage(t, tr, db) },

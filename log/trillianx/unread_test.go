@@ -41,18 +41,18 @@ func testUnread(t *testing.T, tr *trilliantest.Trillian, db *trilliantest.Postgr
 	l.tell(unavailable)
 	all := engines.Batch(0, 900)
 	for from := 0; from < 600; from += 300 {
-		_, err := e.Add(t.Context(), all[from:from+300])
+		_, err := add(t.Context(), e, all[from:from+300])
 		check(t, err)
 	}
-	if _, err := e.Add(t.Context(), all[600:601]); !errors.Is(err, log.ErrTreeUnreadable) {
+	if _, err := add(t.Context(), e, all[600:601]); !errors.Is(err, log.ErrTreeUnreadable) {
 		t.Errorf("601 values are unread: %v", err)
 	}
 	engines.Holds(t, e, all[:600])
 	l.honest()
-	_, err := e.Add(t.Context(), all[600:])
+	_, err := add(t.Context(), e, all[600:])
 	check(t, err)
 	engines.Holds(t, e, all)
-	_, err = e.Add(t.Context(), engines.Batch(900, 700)) // more than MaxUnread
+	_, err = add(t.Context(), e, engines.Batch(900, 700)) // more than MaxUnread
 	check(t, err)
 	set := func(value string) {
 		db.PSQL(t, tr.DSN(), fmt.Sprintf(`UPDATE leafdata SET leafvalue = '%s' FROM sequencedleafdata s
@@ -71,7 +71,7 @@ func testUnread(t *testing.T, tr *trilliantest.Trillian, db *trilliantest.Postgr
 		}
 		return nil
 	})
-	if _, err := e.Add(t.Context(), engines.Batch(1600, 1)); !errors.Is(err, log.ErrTreeConflict) {
+	if _, err := add(t.Context(), e, engines.Batch(1600, 1)); !errors.Is(err, log.ErrTreeConflict) {
 		t.Errorf("adding upon a changed value: %v", err)
 	}
 	l.tell(unavailable)
@@ -97,7 +97,7 @@ func testUnreadLost(t *testing.T, tr *trilliantest.Trillian, db *trilliantest.Po
 	for _, table := range []string{"leafdata", "sequencedleafdata"} {
 		l.tell(noLeaves(codes.Unavailable)) // until the row is lost
 		batch := engines.Batch(len(all), 300)
-		_, err := e.Add(t.Context(), batch)
+		_, err := add(t.Context(), e, batch)
 		check(t, err)
 		lost := len(all) + 100
 		all = append(all, batch...)
@@ -114,7 +114,7 @@ func testUnreadLost(t *testing.T, tr *trilliantest.Trillian, db *trilliantest.Po
 			return nil
 		})
 		t.Logf("noticed after %v", time.Since(began))
-		_, aerr := e.Add(t.Context(), engines.Batch(0, 1))
+		_, aerr := add(t.Context(), e, engines.Batch(0, 1))
 		for _, err := range []error{err, aerr} {
 			if !errors.Is(err, log.ErrTreeConflict) || !strings.Contains(err.Error(), fmt.Sprintf("lacks the leaf %d)", lost)) {
 				t.Errorf("a row of %s is lost: %v", table, err)
@@ -134,7 +134,7 @@ func testUnreadOutage(t *testing.T, tr *trilliantest.Trillian, db *trilliantest.
 	e := p.open(t)
 	all := engines.Batch(0, 300)
 	l.tell(noLeaves(codes.Unknown))
-	_, err := e.Add(t.Context(), all)
+	_, err := add(t.Context(), e, all)
 	check(t, err)
 	read := func() { // a bundle, and then a leaf, with five attempts each
 		before := l.reads.Load()
